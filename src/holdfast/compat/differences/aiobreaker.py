@@ -20,8 +20,8 @@ DIFFERENCES = (
     Difference(
         ("CircuitBreaker.opens_at", "CircuitBreaker.time_until_open", "CircuitBreakerError"),
         "`opens_at`, `time_until_open`, `reopen_time` and `sleep_until_open()` are right in every "
-        "time zone and None or at once when the timeout has elapsed, where aiobreaker mixes UTC "
-        "and local time, and raises a TypeError if the circuit was never open.",
+        "time zone, and None or immediate when the timeout has elapsed, where aiobreaker mixes "
+        "UTC and local time, and raises a TypeError if the circuit was never open.",
     ),
     Difference(
         ("CircuitBreakerListener", "CircuitBreaker.listeners", "CircuitBreaker.add_listener"),
@@ -40,9 +40,9 @@ DIFFERENCES = (
     ),
     Difference(
         ("CircuitBreaker",),
-        "A guarded generator is admitted at its first item, takes what is thrown at it and may be "
-        "closed half way without counting, where aiobreaker admits it when it is made and counts "
-        "nothing then.",
+        "A guarded generator is admitted at its first item and gets what is thrown at it, where "
+        "aiobreaker admits it when it is made, and counts what is thrown at it as a failure "
+        "without handing it on.",
     ),
     Difference(
         ("CircuitBreaker.exclude", "CircuitBreaker.add_excluded_exception"),

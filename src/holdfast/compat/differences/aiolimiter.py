@@ -39,8 +39,9 @@ DIFFERENCES = (
     ),
     Difference(
         ("AsyncLimiter.max_rate", "AsyncLimiter.time_period"),
-        "A new value of `max_rate` or `time_period` changes the rate at once, also for tasks that "
-        "wait; aiolimiter goes on at the rate it was made with.",
+        "A new value of `max_rate` or `time_period` changes the rate immediately, also for tasks "
+        "that wait; aiolimiter goes on at the speed it was made with, and only admits more or less "
+        "at a time.",
     ),
     Difference(
         ("AsyncLimiter.max_rate",),

@@ -100,7 +100,7 @@ DIFFERENCES = (
     ),
     Difference(
         _BOTH,
-        "No pause outlasts an enclosing `Timeout` of holdfast: the call is given up at once.",
+        "No pause outlasts an enclosing `Timeout` of holdfast: the call is given up immediately.",
     ),
     Difference(
         (),

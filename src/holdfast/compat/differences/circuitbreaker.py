@@ -62,8 +62,8 @@ DIFFERENCES = (
     ),
     Difference(
         ("CircuitBreaker",),
-        "A method of the class that a test patches after a function was decorated is not asked "
-        "by that function; patch before, or put the circuit into a state with "
+        "A method of the class that a test patches after a function was decorated has no effect "
+        "on that function; patch before, or put the circuit into a state with "
         "`breaker.policy.trip()` and `breaker.reset()`.",
     ),
 )

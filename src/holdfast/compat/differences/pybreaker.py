@@ -14,7 +14,7 @@ DIFFERENCES = (
     ),
     Difference(
         ("CircuitBreaker",),
-        "While a trial call runs in half-open state, other calls are refused at once, where "
+        "While a trial call runs in half-open state, other calls are refused immediately, where "
         "pybreaker lets them wait for it; a trial call that is lost gives its place up after 30 "
         "seconds.",
     ),
@@ -45,7 +45,7 @@ DIFFERENCES = (
     Difference(
         ("CircuitBreaker.call",),
         "`call` of an `async def` function returns a guarded coroutine, and of a function that "
-        "returns a future counts when this is done, where pybreaker counts a success at once.",
+        "returns a future counts when this is done, where pybreaker counts a success immediately.",
     ),
     Difference(
         ("CircuitBreaker.open", "CircuitBreaker.close", "CircuitBreaker.half_open"),
@@ -70,7 +70,8 @@ DIFFERENCES = (
     Difference(
         ("CircuitBreakerListener", "CircuitBreaker.listeners", "CircuitBreaker.add_listener"),
         "What a listener raises is logged by the logger `pybreaker` and changes nothing, where "
-        "pybreaker raises it to the caller and loses the count of the call.",
+        "pybreaker raises it to the caller instead of the result, and a failure then opens no "
+        "circuit.",
     ),
     Difference(
         ("CircuitRedisStorage",),

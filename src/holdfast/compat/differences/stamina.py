@@ -25,7 +25,8 @@ DIFFERENCES = (
     Difference(
         ("retry.on", "retry_context.on", *_CALLERS),
         "Cancellations, KeyboardInterrupt, SystemExit and GeneratorExit are never retried and leave"
-        " a block at once; stamina retries them where `on` names BaseException or a hook says yes.",
+        " a block immediately; stamina retries them where `on` names BaseException or a hook says"
+        " yes.",
     ),
     Difference(
         _LOOPS,
@@ -34,7 +35,7 @@ DIFFERENCES = (
     ),
     Difference(
         ("retry.on", "retry_context.on", *_CALLERS),
-        "A negative pause is none; in stamina it is a ValueError, but in a task of asyncio.",
+        "A negative pause is none; in stamina it is a ValueError, except in a task of asyncio.",
     ),
     Difference(
         _LOOPS,

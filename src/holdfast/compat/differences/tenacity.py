@@ -27,13 +27,13 @@ DIFFERENCES = (
     ),
     Difference(
         ("AttemptManager", "Retrying", "AsyncRetrying"),
-        "A cancellation or `KeyboardInterrupt` inside `with attempt:` leaves the block at once; "
-        "tenacity runs what follows the block in the loop before it raises it.",
+        "A cancellation or `KeyboardInterrupt` inside `with attempt:` leaves the block "
+        "immediately; tenacity runs what follows the block in the loop before it raises it.",
     ),
     Difference(
         ("retry", "Retrying", "AsyncRetrying"),
         "No pause outlasts an enclosing `holdfast.Timeout`: a call whose next attempt would begin "
-        "after the deadline is given up at once, as if `stop` had said so; tenacity sleeps on.",
+        "after the deadline is given up immediately, as if `stop` had said so; tenacity sleeps on.",
     ),
     Difference(
         ("AsyncRetrying",),
@@ -57,7 +57,7 @@ DIFFERENCES = (
     ),
     Difference(
         ("BaseRetrying", "BaseRetrying.iter_state"),
-        "`iter()` takes each step at once, so `iter_state.actions` stays empty; tenacity puts its "
-        "steps there first.",
+        "`iter()` takes each step immediately, so `iter_state.actions` stays empty; tenacity puts "
+        "its steps there first.",
     ),
 )
