@@ -82,6 +82,29 @@ def test_other_lists_are_read_as_well(project, file, text):
     assert [one[:2] for one in named(project(**{file: text}))] == [(3, "tenacity")]
 
 
+def test_a_setup_py_is_read_by_what_it_requires(project):
+    text = """import tenacity
+from setuptools import setup
+more = REQUIREMENTS = [
+    "Limits[redis]>=3",
+]
+setup(
+    name="stamina",
+    packages=["backoff"],
+    install_requires=["tenacity>=8", "aiolimiter-extra"] + more,
+    extras_require={"all": ["pybreaker; python_version > '3.8'"]},
+)
+"""
+    report = project(**{"setup.py": text})
+    assert [(use.line, use.kind, use.library) for use in report.uses] == [
+        (1, "import", "tenacity"),
+        (4, "requirement", "limits"),
+        (9, "requirement", "tenacity"),
+        (10, "requirement", "pybreaker"),
+    ]
+    assert b"tenacity>=8" not in b"".join(report.patches)
+
+
 def test_nothing_of_them_is_changed_and_the_version_of_the_face_is_told(project):
     report = project(**{"requirements.txt": "tenacity==8.0\n"})
     assert report.patches == []

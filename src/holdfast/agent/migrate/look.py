@@ -7,7 +7,7 @@ import re
 
 from holdfast.agent.migrate import faces
 from holdfast.agent.migrate.finding import Use, guess_in_text, look_into
-from holdfast.agent.migrate.packages import look_into_packages
+from holdfast.agent.migrate.packages import look_into_packages, look_into_setup
 from holdfast.agent.migrate.patch import diff_of
 from holdfast.agent.migrate.project import Project
 from holdfast.agent.migrate.report import Problem, Report
@@ -116,6 +116,9 @@ class _Look:
         is_library = self._modules.libraries_in(file).__contains__
         found = look_into(file, source, is_library, self._project.seen_from(file))
         self.uses[file] = found.uses
+        if os.path.basename(file) == "setup.py":
+            required = look_into_setup(file, source.tree)
+            self.uses[file] = sorted(found.uses + required, key=lambda use: (use.line, use.column))
         is_new = self._project.note_exports(file, found.exports)
         if (is_first and found.exports) or (not is_first and is_new):
             self._exporters.append(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import tomllib
@@ -14,7 +15,7 @@ from holdfast.agent.migrate.source import Lines, UnreadableError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["look_into_packages"]
+__all__ = ["look_into_packages", "look_into_setup"]
 
 _NAMES = "|".join(faces.LIBRARIES)
 # A requirement: the name, extras, and then a version, a marker, a comment or the end.
@@ -23,6 +24,7 @@ _LINE = re.compile(
     rf"(?im)^[ \t]*(?:-[ \t]+)?(({_NAMES})[ \t]*(?:\[[^\]\n]*\])?(?:[ \t]*[<>=!~;@#].*)?)$"
 )
 _KEY = re.compile(rf"(?im)^[ \t]*([\"']?({_NAMES})[\"']?[ \t]*=.*)$")
+_IN_SETUP = re.compile(r"(?i)requires?|requirements|dependencies")
 _DEPENDENCIES = re.compile(r"(?i)(?:.*-)?(?:dependencies|dependency-groups|requires)")
 
 
@@ -40,19 +42,39 @@ def look_into_packages(file: str, data: bytes) -> list[Use]:
         found = ((hit[1], hit.start(1)) for hit in _KEY.finditer(text))
     else:
         found = ((hit[1], hit.start(1)) for hit in _LINE.finditer(text))
-    uses: list[Use] = []
     lines = Lines(text)
-    for said, at in sorted(found, key=lambda one: one[1]):
-        match = re.search(rf"(?i){_NAMES}", said)
-        assert match is not None
-        library = match[0].lower()
-        line = lines.at(at)
-        hand = (
-            "it can go once no import is left and no other package needs it; "
-            f"the face is that of version {faces.VERSIONS[library]}"
-        )
-        uses.append(Use(file, line, 0, library, "requirement", said.strip(), by_hand=hand))
-    return uses
+    return [_use(file, lines.at(at), said) for said, at in sorted(found, key=lambda one: one[1])]
+
+
+def look_into_setup(file: str, tree: ast.AST) -> list[Use]:
+    """Return where a setup.py names a library in what it requires."""
+    uses: dict[tuple[int, str], Use] = {}
+    for node in ast.walk(tree):
+        names: list[object] = []
+        if isinstance(node, ast.keyword):
+            names = [node.arg]
+        elif isinstance(node, ast.Assign):
+            names = [getattr(one, "id", None) for one in node.targets]
+        if not any(_IN_SETUP.search(str(name)) for name in names):
+            continue
+        for one in ast.walk(node):
+            said = getattr(one, "value", None)
+            if isinstance(one, ast.Constant) and isinstance(said, str):
+                for line, text in enumerate(said.split("\n"), one.lineno):
+                    if _REQUIREMENT.fullmatch(text.strip()):
+                        uses[line, text] = _use(file, line, text)
+    return list(uses.values())
+
+
+def _use(file: str, line: int, said: str) -> Use:
+    match = re.search(rf"(?i){_NAMES}", said)
+    assert match is not None
+    library = match[0].lower()
+    hand = (
+        "it can go once no import is left and no other package needs it; "
+        f"the face is that of version {faces.VERSIONS[library]}"
+    )
+    return Use(file, line, 0, library, "requirement", said.strip(), by_hand=hand)
 
 
 def _in_toml(text: str) -> Iterator[tuple[str, int]]:
