@@ -124,13 +124,13 @@ static PyMethodDef limiter_methods[] = {
      "Consume the rate limit.\n\n"
      "Args:\n    item: The rate limit item.\n"
      "    identifiers: What the limit is counted for, joined with '/'.\n"
-     "    cost: How much this hit consumes, 0 or more.\n\n"
+     "    cost: How much this hit consumes, 0 or more; rounded up.\n\n"
      "Returns:\n    Whether the limit held it.\n\n"
-     "Raises:\n    TypeError: cost is no integer.\n    ValueError: cost is negative."},
+     "Raises:\n    TypeError: cost is no number.\n    ValueError: cost is negative."},
     {"test", FAST(test), METH_FASTCALL | METH_KEYWORDS,
      "test($self, item, /, *identifiers, cost=1)\n--\n\n"
      "Return whether the rate limit would hold a hit of this cost. Consumes nothing.\n\n"
-     "Raises:\n    TypeError: cost is no integer.\n    ValueError: cost is negative."},
+     "Raises:\n    TypeError: cost is no number.\n    ValueError: cost is negative."},
     {NULL},
 };
 

@@ -145,7 +145,7 @@ int hf_read_whole(PyObject *value, const char *name, int64_t least, int64_t most
 /* An integer that is held at the bounds. */
 int hf_read_clamped(PyObject *value, const char *name, int64_t least, int64_t most,
                     int64_t *number);
-/* An integer of at least 0, held at HF_AMOUNT_MOST. */
+/* A number of at least 0, rounded up, and held at HF_AMOUNT_MOST. */
 int hf_read_cost(PyObject *value, const char *name, int64_t *number);
 #define HF_PER_MOST HF_WINDOW_COUNTER_PER_MOST
 #define HF_AMOUNT_MOST HF_WINDOW_COUNTER_MOST

@@ -4,6 +4,7 @@
 #include "holdfast/hf_bucket.h"
 #include "holdfast/hf_sliding.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 #include <structmember.h>
@@ -31,10 +32,22 @@ hf_read_whole(PyObject *value, const char *name, int64_t least, int64_t most, in
 int
 hf_read_cost(PyObject *value, const char *name, int64_t *number)
 {
-    if (hf_read_clamped(value, name, -1, HF_AMOUNT_MOST, number) < 0)
+    if (PyFloat_Check(value)) {
+        const double cost = PyFloat_AS_DOUBLE(value);
+        if (cost >= 0) {
+            *number = cost >= (double)HF_AMOUNT_MOST ? HF_AMOUNT_MOST : (int64_t)ceil(cost);
+            return 0;
+        }
+    } else if (!PyLong_Check(value) && PyIndex_Check(value)) { /* of numpy */
+        PyObject *whole = PyNumber_Index(value);
+        const int answer = whole != NULL ? hf_read_cost(whole, name, number) : -1;
+        Py_XDECREF(whole);
+        return answer;
+    } else if (hf_read_clamped(value, name, -1, HF_AMOUNT_MOST, number) < 0) {
         return -1;
-    if (*number >= 0)
+    } else if (*number >= 0) {
         return 0;
+    }
     PyErr_Format(PyExc_ValueError, "%s: got %R, allowed an integer of at least 0", name, value);
     return -1;
 }

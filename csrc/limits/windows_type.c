@@ -178,7 +178,8 @@ add(PyObject *op, PyObject *args)
     hf_key key;
     if (!PyArg_ParseTuple(args, "OOO:add", &str, &per, &n) ||
         hf_read_clamped(per, "expiry_ns", 1, HF_PER_MOST, &asked.per_ns) < 0 ||
-        hf_read_clamped(n, "n", -HF_AMOUNT_MOST, HF_AMOUNT_MOST, &asked.n) < 0)
+        (PyFloat_Check(n) ? hf_read_cost(n, "n", &asked.n)
+                          : hf_read_clamped(n, "n", -HF_AMOUNT_MOST, HF_AMOUNT_MOST, &asked.n)) < 0)
         return NULL;
     PyObject *result = NULL;
     if (read_key(self, str, &text, &key) == 0) {

@@ -245,12 +245,15 @@ def test_an_amount_of_nothing_refuses_every_hit(kind: str) -> None:
 
 
 @every_kind
-def test_a_cost_that_is_negative_or_no_integer_is_refused(kind: str) -> None:
+def test_a_cost_that_is_negative_or_no_number_is_refused(kind: str) -> None:
     table, item = table_of(kind), PerMinute(1)
     with pytest.raises(ValueError, match="cost: got -1, allowed an integer of at least 0"):
         table.hit(item, "user", cost=-1)
-    with pytest.raises(TypeError, match=r"cost: got 1\.5, allowed an integer"):
-        table.test(item, "user", cost=1.5)
+    for cost in (-0.5, float("-inf"), float("nan")):
+        with pytest.raises(ValueError, match=r"cost: got .*, allowed an integer of at least 0"):
+            table.test(item, "user", cost=cost)
+    with pytest.raises(TypeError, match="cost: got '1', allowed an integer"):
+        table.test(item, "user", cost="1")
     with pytest.raises(TypeError, match="unexpected keyword argument 'costs'"):
         table.hit(item, costs=2)
     with pytest.raises(TypeError, match="'item'"):

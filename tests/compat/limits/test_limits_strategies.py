@@ -105,6 +105,21 @@ def test_a_negative_cost_gives_no_hits_back(strategy, storage):  # their pull re
     assert not limiter.hit(item, "u")
 
 
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_a_cost_with_a_fraction_counts_as_the_next_integer(strategy):  # slowapi's cost=lambda: …
+    class Whole:
+        def __index__(self):
+            return 8
+
+    limiter, item = STRATEGIES[strategy](MemoryStorage()), parse("50/year")
+    assert [limiter.hit(item, "user", cost=7.5) for _ in range(7)] == [True] * 6 + [False]
+    assert limiter.hit(item, "whole", cost=10.0)
+    assert limiter.get_window_stats(item, "whole").remaining == 40
+    assert limiter.hit(item, "whole", cost=Whole())
+    assert limiter.get_window_stats(item, "whole").remaining == 32
+    assert not limiter.hit(item, "whole", cost=float("inf"))
+
+
 @pytest.mark.parametrize("strategy", ALL)
 def test_a_test_changes_nothing(strategy, storage):
     limiter, item = strategy(storage), parse("1/minute")

@@ -54,7 +54,7 @@ DIFFERENCES = (
     Difference(
         _STRATEGIES,
         "A negative `cost` is a ValueError, where limits gives hits back that others have used; a "
-        "`cost` that is no integer is a TypeError.",
+        "`cost` with a fraction counts as the next integer.",
     ),
     Difference(
         ("MovingWindowRateLimiter",),
