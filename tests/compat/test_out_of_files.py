@@ -165,3 +165,26 @@ show(*said)
         )
         == ["OSError [Errno 24] T"] * 2
     )
+
+
+def test_a_breaker_made_at_the_end_of_the_process_or_without_files_guards() -> None:
+    assert (
+        answers(
+            "holdfast",
+            """
+import os, sys
+
+class AtTheEnd:
+    def __del__(self):
+        breaker = face.CircuitBreaker("last", failure_threshold=2)
+        os.write(1, (answer(breaker.call, refused) + "\\n").encode())
+
+sys.modules["kept"] = AtTheEnd()
+use_up()
+breaker = face.CircuitBreaker("b", failure_threshold=2)
+show(answer(breaker.call, refused))
+sys.stdout.flush()
+""",
+        )
+        == ["OSError [Errno 24] T"] * 2
+    )

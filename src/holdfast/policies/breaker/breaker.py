@@ -5,6 +5,8 @@ Owns the settings and the face; every decision is ``csrc/holdfast/hf_breaker.h``
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from holdfast._native.breaker import Breaker as Kernel
 from holdfast._native.gate import Gate
 from holdfast.clock import SystemClock, read_clock
@@ -519,9 +521,10 @@ class CircuitBreaker(Policy):
 
 def load_what_openings_need() -> None:
     """Import it now: a breaker may open since no file can be opened, and then callers wait."""
-    import holdfast.redaction
-    import holdfast.transitions
-    import holdfast.trip  # noqa: F401
+    with suppress(ImportError, OSError):  # the interpreter ends, or there is none left already
+        import holdfast.redaction
+        import holdfast.transitions
+        import holdfast.trip  # noqa: F401
 
 
 def _seconds(ns: float | None) -> float | None:
