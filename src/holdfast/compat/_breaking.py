@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from holdfast.errors import CircuitOpenError
 
     Wanted = Callable[[BaseException], bool]
-    Moved = Callable[[State, State, str], object]
+    Moved = Callable[[State, State, str, BaseException | None], BaseException | None]
 
 __all__ = ["FaceBreaker", "label", "maker", "place_of", "seconds", "threshold"]
 
@@ -94,8 +94,9 @@ class FaceBreaker(CircuitBreaker):
         success_threshold: Successful probes that close it.
         half_open_max_calls: Probes at a time, 1 to 32.
         face: What users hold, for the rejections.
-        moved: Called with the old state, the new state and the rule after each change of state,
-            before any listener.
+        moved: Called after each change of state, before any listener, with the old state, the new
+            state, the rule and the exception of the call that has caused it, or None. What it
+            returns, if not None, the caller gets in place of that exception.
 
     Attributes:
         face: As given.
@@ -177,16 +178,14 @@ class FaceBreaker(CircuitBreaker):
 
     def trip(self) -> None:
         """Open it, as failures would. The failures in a row so far stay known."""
-        run = self.consecutive_failures
+        self.failures = self.consecutive_failures
         super().trip()
-        self.failures = run
         self._opened()
 
     def half_open(self) -> None:
         """Make it half-open. The failures in a row so far stay known."""
-        run = self.consecutive_failures
+        self.failures = self.consecutive_failures
         super().half_open()
-        self.failures = run
 
     def _opened(self) -> None:
         now_ns = self._clock.now_ns()
@@ -200,9 +199,10 @@ class FaceBreaker(CircuitBreaker):
         rule: int,
         count: int,
         calls: int,
+        error: BaseException | None = None,
         *what: Any,
         **why: Any,
-    ) -> None:
+    ) -> Any:
         from holdfast.policies.breaker.breaker import RULES
 
         word = RULES[rule]
@@ -212,7 +212,7 @@ class FaceBreaker(CircuitBreaker):
         elif new == _CLOSED:
             self.failures = 0
         try:
-            if self._moved is not None:
-                self._moved(STATES[old], STATES[new], word)
+            moved = self._moved
+            return None if moved is None else moved(STATES[old], STATES[new], word, error)
         finally:
-            super()._changed(old, new, generation, rule, count, calls, *what, **why)
+            super()._changed(old, new, generation, rule, count, calls, error, *what, **why)

@@ -1,7 +1,9 @@
 """The face of aiobreaker: what listeners hear, and when."""
 
 import contextlib
+import gc
 import threading
+import weakref
 
 import pytest
 
@@ -82,6 +84,50 @@ def test_what_a_listener_raises_is_logged_and_changes_nothing(hook, clock, stora
     fails(breaker, error=CircuitBreakerError)
     assert breaker.current_state is OPEN
     assert {r.name for r in caplog.records if f"{hook}()" in r.getMessage()} == {"aiobreaker"}
+
+
+def test_listeners_see_how_many_failures_there_are_when_the_circuit_moves(clock, storage):
+    counted = []
+
+    class Counts(CircuitBreakerListener):
+        def failure(self, breaker, exception):
+            counted.append(breaker.fail_counter)
+
+        def state_change(self, breaker, old, new):
+            counted.append((new.state, breaker.fail_counter))
+
+    breaker = CircuitBreaker(fail_max=2, listeners=[Counts()], state_storage=storage)
+    fails(breaker)
+    breaker.half_open()
+    breaker.close()
+    fails(breaker)
+    fails(breaker, error=CircuitBreakerError)
+    assert counted == [1, (HALF_OPEN, 1), (CLOSED, 0), 1, 2, (OPEN, 2)]
+
+
+def test_nobody_keeps_the_failure_that_opens(clock):
+    told = Told()
+    breaker = CircuitBreaker(fail_max=1, listeners=[told])
+    with pytest.raises(CircuitBreakerError) as caught:
+        breaker.policy.call(fail)
+    error = weakref.ref(caught.value.__cause__)
+    assert type(error()) is OutageError
+    del caught
+    told.heard.clear()
+    gc.collect()
+    assert error() is None
+
+
+def test_a_state_can_be_assigned(clock):
+    told = Told()
+    breaker = CircuitBreaker(listeners=[told])
+    for state in (OPEN, HALF_OPEN, CLOSED):
+        breaker.state = state
+        assert (breaker.state.state, breaker.current_state) == (state, state)
+        assert breaker.policy.peek() is (state is not OPEN)
+    with pytest.raises(ValueError, match="Unknown state 'open'"):
+        breaker.state = "open"
+    assert breaker.state.state is CLOSED
 
 
 def test_a_listener_may_use_the_breaker(clock, storage):  # trap 13

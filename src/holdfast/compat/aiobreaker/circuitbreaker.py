@@ -139,7 +139,10 @@ class CircuitBreaker(Courses):
 
     @state.setter
     def state(self, state: CircuitBreakerState) -> None:
-        self._take_state(state)
+        if self._stored or not isinstance(state, CircuitBreakerState):
+            self._take_state(state)
+        else:
+            self._go(state)
 
     @property
     def current_state(self) -> CircuitBreakerState:
@@ -221,14 +224,10 @@ class CircuitBreaker(Courses):
         if getattr(func, "_ignore_on_call", False):
             return func(*args, **kwargs)
         made: T
-        if not self._is_fast or _callable_kind(func):
-            made = self._run(func, args, kwargs)
-            return made
-        try:
+        if self._is_fast:
             made = self._native_call(func, *args, **kwargs)
-        except Exception as error:
-            self._raise_trip(error)
-            raise
+        else:
+            made = self._run(func, args, kwargs)
         return made
 
     async def call_async(
@@ -242,14 +241,10 @@ class CircuitBreaker(Courses):
         if getattr(func, "_ignore_on_call", False):
             return await func(*args, **kwargs)
         made: T
-        if not self._is_fast:
-            made = await self._arun(func, args, kwargs)
-            return made
-        try:
+        if self._is_fast:
             made = await self._native_acall(func, *args, **kwargs)
-        except Exception as error:
-            self._raise_trip(error)
-            raise
+        else:
+            made = await self._arun(func, args, kwargs)
         return made
 
     if TYPE_CHECKING:
@@ -284,23 +279,13 @@ class CircuitBreaker(Courses):
 
         @wraps(func)
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            if not self._is_fast:
-                return self.call(func, *args, **kwargs)
-            try:
-                return guard(*args, **kwargs)
-            except Exception as error:
-                self._raise_trip(error)
-                raise
+            return guard(*args, **kwargs) if self._is_fast else self.call(func, *args, **kwargs)
 
         @wraps(func)
         async def aguarded(*args: Any, **kwargs: Any) -> Any:
-            if not self._is_fast:
-                return await self.call_async(func, *args, **kwargs)
-            try:
+            if self._is_fast:
                 return await guard(*args, **kwargs)
-            except Exception as error:
-                self._raise_trip(error)
-                raise
+            return await self.call_async(func, *args, **kwargs)
 
         @wraps(func)
         def gguarded(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:

@@ -232,20 +232,27 @@ class Courses:
     def _is_failure(self, error: BaseException) -> bool:
         return self.is_system_error(error)
 
-    def _tripped(self, error: BaseException) -> None:
-        """Be told, before anybody is told of the change, which exception has caused it."""
-        if not self._stored and self._hears("failure"):
+    def _moved(
+        self, old: State, new: State, rule: str, error: BaseException | None
+    ) -> BaseException | None:
+        """Be told of a change of state; return what the caller gets for ``error``, if not that."""
+        is_change = state_of(old) is not state_of(new)
+        if self._stored:
+            if is_change and get_ident() not in self._movers:  # by hand, through the policy
+                self._keep_in_storage(state_of(new))
+            return None
+        message = _MESSAGES.get(rule) if self.policy.mode is Mode.ENFORCE else None
+        if error is not None and self._hears("failure"):
             self._tell("failure", error)
-            self._told_of[get_ident()] = error
-
-    def _moved(self, old: State, new: State, _rule: str) -> None:
-        """Be told of a change of state."""
-        if state_of(old) is state_of(new):
-            return
-        if not self._stored:
+            if message is None:  # its end will be told as well
+                self._told_of[get_ident()] = error
+        if is_change:
             self._take_state(state_of(new))
-        elif get_ident() not in self._movers:  # by hand, through the policy
-            self._keep_in_storage(state_of(new))
+        if error is None or message is None:
+            return None
+        instead = CircuitBreakerError(message, self.opens_at)
+        instead.__cause__ = error
+        return instead
 
     def _keep_in_storage(self, new: CircuitBreakerState) -> None:
         with self._lock:
@@ -275,15 +282,6 @@ class Courses:
         elif self._told_of.pop(get_ident(), None) is not error or error is None:
             self._tell("failure", error)
 
-    def _raise_trip(self, error: Exception) -> None:
-        """Raise what the caller gets for an exception that has opened the circuit."""
-        made = self.policy
-        if not made.trips:
-            return
-        there, rule = made.trips.pop(get_ident(), (None, ""))
-        if there is error and made.mode is Mode.ENFORCE and rule in _MESSAGES:
-            raise CircuitBreakerError(_MESSAGES[rule], self.opens_at) from error
-
     # ---- natively ----
 
     def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -295,38 +293,26 @@ class Courses:
         made = self.policy
         if self._stored and made.mode is not Mode.OFF:
             return self._decide(func, args, kwargs)
-        try:
-            if not self._is_told:
-                return made.call(func, *args, **kwargs)
-            return made.call(self._begin, func, args, kwargs)
-        except Exception as error:
-            self._raise_trip(error)
-            raise
+        if not self._is_told:
+            return made.call(func, *args, **kwargs)
+        return made.call(self._begin, func, args, kwargs)
 
     async def _arun(self, func: Any, args: Any, kwargs: Any) -> Any:
         made = self.policy
         if self._stored and made.mode is not Mode.OFF:
             return await self._adecide(func, args, kwargs)
-        try:
-            if not self._is_told:
-                return await made.acall(func, *args, **kwargs)
-            return await made.acall(self._abegin, func, args, kwargs)
-        except Exception as error:
-            self._raise_trip(error)
-            raise
+        if not self._is_told:
+            return await made.acall(func, *args, **kwargs)
+        return await made.acall(self._abegin, func, args, kwargs)
 
     def _grun(self, func: Any, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
         made = self.policy
         if self._stored and made.mode is not Mode.OFF:
             permit, state = self._enter(func, args, kwargs)
             return (yield from self._drive(permit, state, func(*args, **kwargs)))
-        try:
-            if not self._is_told:
-                return (yield from made.call(func, *args, **kwargs))
-            return (yield from made.call(self._gbegin, func, args, kwargs))
-        except Exception as error:
-            self._raise_trip(error)
-            raise
+        if not self._is_told:
+            return (yield from made.call(func, *args, **kwargs))
+        return (yield from made.call(self._gbegin, func, args, kwargs))
 
     def _begin(self, func: Any, args: Any, kwargs: Any) -> Any:
         self._tell("before_call", func, *args, **kwargs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from threading import get_ident
 
 from holdfast._native.gate import Gate
 from holdfast.compat._breaking import FaceBreaker, seconds, threshold
@@ -42,20 +41,13 @@ def state_of(state: State) -> CircuitBreakerState:
 
 
 class Native(FaceBreaker):
-    """A native breaker that tells its face of changes and of ends, and keeps what a storage has.
+    """A native breaker that tells its face of changes and of ends, and keeps what a storage has."""
 
-    Attributes:
-        trips: By thread, the exception that has just opened it, and the rule.
-    """
-
-    __slots__ = ("_logged", "_opened_at", "_told", "trips")
-
-    trips: dict[int, tuple[BaseException, str]]
+    __slots__ = ("_logged", "_opened_at", "_told")
 
     def __init__(self, name: object, **settings: Any) -> None:
         self._logged = self._told = 0
         self._opened_at: datetime | None = None
-        self.trips = {}
         super().__init__(name, **settings)
 
     # ---- what a storage has ----
@@ -153,23 +145,7 @@ class Native(FaceBreaker):
         if self._told & (_FAILURES if failed else _SUCCESSES):
             self.face._ended(failed, error)
 
-    def _changed(
-        self,
-        old: int,
-        new: int,
-        generation: int,
-        rule: int,
-        count: int,
-        calls: int,
-        error: BaseException | None = None,
-        *what: Any,
-        **why: Any,
-    ) -> None:
-        from holdfast.policies.breaker.breaker import RULES
-
+    def _changed(self, old: int, new: int, *how: Any, **why: Any) -> Any:
         if STATES[new] is State.OPEN:
             self._opened_at = utc_now()
-            if error is not None:
-                self.trips[get_ident()] = error, RULES[rule]
-                self.face._tripped(error)
-        super()._changed(old, new, generation, rule, count, calls, error, *what, **why)
+        return super()._changed(old, new, *how, **why)

@@ -34,6 +34,11 @@ DIFFERENCES = (
         "each time that `open()` or `close()` is called.",
     ),
     Difference(
+        ("CircuitBreaker.state",),
+        "A state assigned to `state` is kept, where aiobreaker returns to the state of its storage "
+        "when `state` is read again.",
+    ),
+    Difference(
         ("CircuitBreaker.call",),
         "`call` of an `async def` function settles when its coroutine ends, where aiobreaker "
         "counts a success as soon as the coroutine is made.",
