@@ -20,9 +20,11 @@ from tests.compat.aiobreaker.parts import (
     Told,
     asucceed,
     elapse,
+    fail,
     fails,
     succeed,
 )
+from tests.compat.aiobreaker.storages import OutageError
 
 
 def test_listeners_hear_of_calls_ends_and_changes_in_this_order(clock, storage):
@@ -128,6 +130,19 @@ def test_a_state_can_be_assigned(clock):
     with pytest.raises(ValueError, match="Unknown state 'open'"):
         breaker.state = "open"
     assert breaker.state.state is CLOSED
+
+
+def test_a_listener_may_close_the_circuit_as_it_hears_of_a_failure(clock):  # trap 13
+    class Closes(Told):
+        def failure(self, breaker, exception):
+            super().failure(breaker, exception)
+            breaker.close()
+
+    told = Closes()
+    breaker = CircuitBreaker(fail_max=1, listeners=[told])
+    fails(breaker, error=CircuitBreakerError)
+    assert (breaker.current_state, breaker.state.state) == (CLOSED, CLOSED)
+    assert breaker.call(succeed) == ()
 
 
 def test_a_listener_may_use_the_breaker(clock, storage):  # trap 13

@@ -131,9 +131,11 @@ class CircuitBreaker(Courses):
     @property
     def state(self) -> CircuitBreakerBaseState:
         """The state, as the storage has it; its ``state`` says which. May be set."""
-        # Of a native one the state follows each change, and not who asks.
-        if (self._stored or self._policy is None) and self.current_state != self._state.state:
-            self._take_state(self.current_state)  # it was changed elsewhere
+        now = self.current_state
+        if now != self._state.state:
+            if self._policy is not None and not self._stored:
+                return self._create_new_state(now)  # another thread will tell of it
+            self._take_state(now)  # it was changed elsewhere
         there: CircuitBreakerBaseState = self._state
         return there
 

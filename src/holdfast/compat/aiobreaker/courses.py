@@ -236,8 +236,8 @@ class Courses:
         self, old: State, new: State, rule: str, error: BaseException | None
     ) -> BaseException | None:
         """Be told of a change of state; return what the caller gets for ``error``, if not that."""
-        is_change = state_of(old) is not state_of(new)
         if self._stored:
+            is_change = state_of(old) is not state_of(new)
             if is_change and get_ident() not in self._movers:  # by hand, through the policy
                 self._keep_in_storage(state_of(new))
             return None
@@ -246,8 +246,7 @@ class Courses:
             self._tell("failure", error)
             if message is None:  # its end will be told as well
                 self._told_of[get_ident()] = error
-        if is_change:
-            self._take_state(state_of(new))
+        self._take_state(None)
         if error is None or message is None:
             return None
         instead = CircuitBreakerError(message, self.opens_at)
@@ -264,9 +263,14 @@ class Courses:
             storage.state = new
         self._take_state(new)
 
-    def _take_state(self, new: CircuitBreakerState) -> None:
-        """Be in a state, and then tell of the change, if it is one."""
+    def _take_state(self, new: CircuitBreakerState | None) -> None:
+        """Be in a state, and then tell of the change, if it is one.
+
+        None: that of the policy at this moment, as a later change may have been told before.
+        """
         with self._lock:
+            if new is None:
+                new = self.policy.native_state
             if self._stored and new is CircuitBreakerState.CLOSED:
                 self._state_storage.reset_counter()
             before = self._state
