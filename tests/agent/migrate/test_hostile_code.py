@@ -25,7 +25,7 @@ def problems(report):
         (b"import tenacity\nx = '\x00'\n", None, "no Python"),
         (b"import tenacity\n" + b"(" * 5000, None, "no"),
         (b"import tenacity\nx = " + b"-" * 200_000 + b"1\n", None, "ne|no"),
-        (b"import tenacity\nx = " + b"+".join([b"1"] * 50_000) + b"\n", None, "nested too deeply"),
+        (b"import tenacity\nx = " + b"+".join([b"1"] * 200_000) + b"\n", None, "nested too deeply"),
         (b"# coding: no-such\nimport tenacity\n", 0, "its encoding"),
         (b"# coding: rot13\nimport tenacity\n", 0, "its encoding"),
         (b"import tenacity\nx = '\xff'\n", 0, "its encoding"),
