@@ -167,6 +167,9 @@ class Decoder:
                 if zlib.crc32(body) != checksum:
                     raise FrameError("checksum", f"the body of a {kind.name} frame is corrupt")
                 frames.append(Frame(kind, number, body, codec))
+        except FrameError:
+            at = len(self._bytes)  # what follows is of no use
+            raise
         finally:
             del self._bytes[:at]
         return frames

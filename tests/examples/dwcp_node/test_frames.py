@@ -5,7 +5,7 @@ import struct
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from examples.dwcp_node.frames import (
@@ -57,6 +57,7 @@ def test_no_flipped_bit_goes_unnoticed(frame, data):
 
 @settings(max_examples=50)
 @given(st.binary(max_size=200))
+@example(bytes(200))
 def test_random_bytes_are_no_frames_and_take_no_memory(junk):
     decoder = Decoder(100)
     with contextlib.suppress(FrameError):
